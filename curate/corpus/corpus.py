@@ -25,6 +25,7 @@ from curate.corpus.detect_columns import (
     choose_id_field,
     detect_source_columns,
     free_text,
+    list_column_names,
     list_start_schemas,
     merge_columns,
     settle_text_field,
@@ -32,7 +33,8 @@ from curate.corpus.detect_columns import (
 from curate.corpus.dialect import apply_dialect
 from curate.corpus.files.file_identity import fingerprint_source
 from curate.corpus.files.sources import find_sources, make_absolute
-from curate.corpus.files.streams import is_url, open_binary
+from curate.corpus.files.streams import is_url
+from curate.corpus.options import check_id, check_open, check_options, settle_draw
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.csv_dialect import DELIMITERS
 from curate.corpus.readers.raw_rows import RawRow, read_rows
@@ -47,14 +49,13 @@ from curate.corpus.slicing import (
 )
 from curate.corpus.types import (
     AUTO_QUOTING,
-    BrokenSourceError,
     Documents,
     ReadOptions,
     ReadStart,
     SliceMark,
     Source,
+    ValueDraw,
 )
-from curate.errors import CorpusError, UsageError
 
 NONE_DONE: Mapping[str, Sequence[SliceMark]] = {}
 
@@ -103,6 +104,8 @@ class Corpus:
     cuts: Callable[[str], Sequence[SliceMark]] | None = field(default=None, compare=False)
     """Gives the slices of a file, in order, by its name, where they are not those that ``slice_bytes`` makes; None
     where all are."""
+    sample_by: str | None = None
+    """The column by whose values the sample is drawn, or a path with dots within one; None: by file and row."""
     edits: tuple[tuple[str, int], ...] = ()
     """Files that were edited where neither their size nor their ends tell, and how often; they count as content."""
 
@@ -116,13 +119,17 @@ class Corpus:
 
     def _identity(self) -> list[Any]:
         files = [[source.name, source.format, *fingerprint_source(source)] for source in self.sources]
-        sample = None if self.sample is None else [self.sample, self.seed]
+        sample = None if self.sample is None else [self.sample, self.seed, *self._list_draw().values()]
         return [files, self.text_field, self.id_field, self.limit, sample, *self._list_dialect().items(), *self.edits]
 
     def _list_dialect(self) -> dict[str, Any]:
         """Return what the user says of CSV and TSV, by the name of the option; what is not said is left out."""
         named = {} if self.delimiter is None else {"delimiter": self.delimiter}
         return named | ({} if self.quoting == AUTO_QUOTING else {"quoting": self.quoting})
+
+    def _list_draw(self) -> dict[str, Any]:
+        """Return the column that a sample is drawn by, by the name of the option; nothing without one."""
+        return {} if self.sample_by is None else {"sample_by": self.sample_by}
 
     def describe(self) -> str:
         """Return one line for people: the files, their size, and the column of the text or the schema."""
@@ -139,6 +146,7 @@ class Corpus:
             "seed": self.seed,
             "slice_bytes": self.slice_bytes,
             "on_error": self.on_error,
+            **self._list_draw(),
             **self._list_dialect(),
             **({"edits": dict(self.edits)} if self.edits else {}),
         }
@@ -240,14 +248,32 @@ class Corpus:
         The text field has no effect. Raises RowError at the first unreadable row under ``on_error="stop"``, and
         StorageError where a server fails.
         """
-        rows = (row for source in self.sources for row in read_rows(source, self.id_field, self._sampler(source)))
+        rows = (
+            row
+            for source in self.sources
+            for row in read_rows(source, self.id_field, self._sampler(source), self.value_draw)
+        )
         for row in itertools.islice(rows, self.limit):
             if self.on_error == "stop" and row.reason is not None:
                 raise make_row_error(row.file, row.row, row.reason)
             yield row
 
+    @property
+    def value_draw(self) -> ValueDraw | None:
+        """How the sample is drawn by the values of a column; None where it is not."""
+        if self.sample is None or self.sample_by is None:
+            return None
+        return ValueDraw(self.sample_by, self.sample, self.seed)
+
+    @property
+    def is_drawn_by_place(self) -> bool:
+        """Whether there is a sample that depends on the names of files and the numbers of rows."""
+        return self.sample is not None and self.sample_by is None
+
     def _sampler(self, source: Source) -> Callable[[int], bool] | None:
-        return None if self.sample is None else partial(is_sampled, source.name, self.sample, self.seed)
+        if self.sample is None or self.sample_by is not None:
+            return None
+        return partial(is_sampled, source.name, self.sample, self.seed)
 
     def _cutter(self, source: Source, marks: Sequence[SliceMark], columns: str | tuple[str, ...]) -> SliceCutter:
         row, number = (marks[-1].next_row, marks[-1].number + 1) if marks else (0, 0)
@@ -279,6 +305,7 @@ class Corpus:
             self.id_field,
             all_columns=columns == "all",
             keep=keep,
+            draw=self.value_draw,
             conversation=self.conversation,
             columns=() if isinstance(columns, str) else columns,
         )
@@ -299,6 +326,7 @@ def open_corpus(
     limit: int | None = None,
     sample: float | None = None,
     seed: int = 0,
+    sample_by: str | None = None,
     slice_bytes: int = 4_000_000,
     on_error: str = "quarantine",
     delimiter: str | None = None,
@@ -310,10 +338,10 @@ def open_corpus(
     with dots within one, or ``@SCHEMA`` for conversations in one of the schemas of ``curate.corpus.chat.schemas``; None
     detects it, with conversations where no column has the name of a text. ``id_field`` is a column of ids; None takes
     ``id`` or the like. ``limit`` is the number of documents to read at most; ``sample`` a share of the rows, above 0
-    and up to 1, drawn with ``seed``. A slice takes documents up to ``slice_bytes``. ``on_error`` is quarantine
-    (unreadable rows get a status) or stop (the first one raises RowError). ``delimiter`` is the character between the
-    fields of CSV and TSV, None to find it; ``quoting`` whether they may be in quotes: auto (as the start of each file
-    shows), csv, or none.
+    and up to 1, drawn with ``seed``, and with ``sample_by`` by the values of a column alone. A slice takes documents up
+    to ``slice_bytes``. ``on_error`` is quarantine (unreadable rows get a status) or stop (the first one raises
+    RowError). ``delimiter`` is the character between the fields of CSV and TSV, None to find it; ``quoting`` whether
+    they may be in quotes: auto (as the start of each file shows), csv, or none.
 
     Raises CorpusError where there is nothing to read or the column is not obvious, UsageError for an option that is not
     allowed, and StorageError where a server fails.
@@ -330,7 +358,7 @@ def open_corpus(
     return Corpus(
         names, sources, text_field, id_field, limit, sample, seed, slice_bytes, on_error, list_column_names(seen),
         passed_over, free_text(merge_columns(sources, columns), text_field), delimiter, quoting, list_notes(sources),
-        list_start_schemas(columns), are_all_typed(sources, columns),
+        list_start_schemas(columns), are_all_typed(sources, columns), sample_by=settle_draw(sample_by, sample, seen),
     )  # fmt: skip
 
 
@@ -341,6 +369,7 @@ def open_records(
     limit: int | None = None,
     sample: float | None = None,
     seed: int = 0,
+    sample_by: str | None = None,
     on_error: str = "quarantine",
     delimiter: str | None = None,
     quoting: str = AUTO_QUOTING,
@@ -359,7 +388,7 @@ def open_records(
     return Corpus(
         paths, sources, ROWS, id_field, limit, sample, seed, 1, on_error, list_column_names(seen), passed_over,
         merge_columns(sources, columns), delimiter, quoting, list_notes(sources), list_start_schemas(columns),
-        are_all_typed(sources, columns),
+        are_all_typed(sources, columns), sample_by=settle_draw(sample_by, sample, seen),
     )  # fmt: skip
 
 
@@ -387,43 +416,6 @@ def look_ahead(sources: Sequence[Source]) -> list[DetectedColumns | None]:
         detect_source_columns(source) if index < count_ahead(source) and source.format != "text" else None
         for index, source in enumerate(sources)
     ]
-
-
-def list_column_names(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
-    """Return the names of the columns of all sources, each once, in the order of their first source."""
-    return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))
-
-
-def check_options(limit: int | None, sample: float | None, slice_bytes: int, on_error: str) -> None:
-    """Raise UsageError for an option of ``open_corpus`` that is not allowed."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit must be at least 1, not {limit}", "omit --limit to read all documents")
-    if sample is not None and not 0 < sample <= 1:
-        raise UsageError(
-            f"--sample must be greater than 0 and at most 1, not {sample}", "--sample 0.01 reads one row in a hundred"
-        )
-    if slice_bytes < 1:
-        raise UsageError(f"slices must have at least 1 byte, not {slice_bytes}", "--slice-bytes 4000000")
-    if on_error not in ("quarantine", "stop"):
-        raise UsageError(f"--on-error must be quarantine or stop, not {on_error}", "--on-error quarantine")
-
-
-def check_open(path: str, source: Source) -> None:
-    """Raise CorpusError where the only file of a corpus, given by its path, cannot be opened."""
-    if source.format == "hub" or os.path.isdir(path):
-        return
-    try:
-        open_binary(source.path).close()
-    except BrokenSourceError as broken:
-        raise CorpusError(f"{source.path}: {broken}") from broken
-
-
-def check_id(field: str, seen: Sequence[DetectedColumns]) -> str:
-    """Return the id field. Raises CorpusError where no file has its column."""
-    names = list_column_names(seen)
-    if names and field.split(".")[0] not in names and field not in names:
-        raise CorpusError(f'no file has an id column "{field}"; there are: {", ".join(names)}', "--id-field NAME")
-    return field
 
 
 def count_ahead(source: Source) -> int:

@@ -339,3 +339,8 @@ def free_text(schema: pa.Schema | None, text_field: str) -> pa.Schema | None:
         return schema
     number = schema.get_field_index(text_field)
     return schema.set(number, schema.field(number).with_type(pa.large_string()))
+
+
+def list_column_names(seen: Sequence[DetectedColumns]) -> tuple[str, ...]:
+    """Return the names of the columns of all sources, each once, in the order of their first source."""
+    return tuple(dict.fromkeys(name for column in seen for name in column.schema.names))

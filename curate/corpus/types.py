@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import xxhash
 
 from curate.corpus.chat.rows import Turns, list_columns
 from curate.runtime.arrays import Int64Array
@@ -120,6 +121,28 @@ class Documents:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueDraw:
+    """A sample of the rows by the value that they have in a column: equal values are in it together, or out together.
+
+    Neither the file nor the position of a row has influence, so that the sample of a union is the union of the samples.
+    """
+
+    field: str
+    """A column, or a path with dots within one."""
+    share: float
+    seed: int
+
+    def takes(self, value: str) -> bool:
+        """Return whether rows with a value, spelled as ids are, are in the sample."""
+        return xxhash.xxh3_64_intdigest(value.encode("utf-8", "surrogateescape"), self.seed) < self.share * 2.0**64
+
+    @property
+    def absence(self) -> str:
+        """The reason of a row without a value, which is kept out of the sample as an unreadable one."""
+        return f'no value in "{self.field}", by which --sample-by draws'
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOptions:
     """What readers take from each row."""
 
@@ -131,6 +154,8 @@ class ReadOptions:
     """Keep every original column."""
     keep: Callable[[int], bool] | None = None
     """Whether a row is in the sample; None for all."""
+    draw: ValueDraw | None = None
+    """Which rows are in the sample by the value of a column; None where no column decides."""
     chunk_bytes: int = 1 << 20
     """Bytes that readers of text formats request at a time."""
     conversation: str | None = None
@@ -144,17 +169,15 @@ class ReadOptions:
         return self.all_columns or bool(self.columns)
 
     def project(self, names: list[str], with_columns: bool = True) -> list[str]:
-        """Return the names to read among those of a source: of the text or the turns, of the id, and ``columns``.
+        """Return the names to read among those of a source: of the text or the turns, the id, the draw, ``columns``.
 
         A path within a struct is returned as a path. ``with_columns=False`` leaves ``columns`` out.
         """
         turns = list_columns(self.conversation) if self.conversation is not None else ()
-        fields = [
-            field
-            for field in (self.text_field, *turns, self.id_field, *(self.columns if with_columns else ()))
-            if field is not None
-        ]
-        return [field for field in dict.fromkeys(fields) if field in names or field.split(".")[0] in names]
+        others = (*turns, self.id_field, None if self.draw is None else self.draw.field)
+        fields = [self.text_field, *others, *(self.columns if with_columns else ())]
+        named = [field for field in fields if field is not None]
+        return [field for field in dict.fromkeys(named) if field in names or field.split(".")[0] in names]
 
 
 @dataclass(frozen=True, slots=True)

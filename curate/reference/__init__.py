@@ -22,14 +22,18 @@ def load(model: str, config: ScoringConfig | None = None, devices: str | None = 
     """Return a reference model that passed its self-check, ready to score.
 
     ``model`` is ``builtin``, a local folder, a Hub id, or ``none``. ``config`` is how it scores; None takes the
-    defaults. ``devices``, such as ``0,1`` or ``all``, runs a process on each of several devices; call ``close`` when
-    done, which ends them. Raises ModelError where the model cannot be loaded or fails the self-check, UsageError
-    for options that are unknown or do not go together.
+    defaults; with a ``logprobs_field`` no model is loaded, whatever its name. ``devices``, such as ``0,1`` or ``all``,
+    runs a process on each of several devices; call ``close`` when done, which ends them. Raises ModelError where the
+    model cannot be loaded or fails the self-check, UsageError for options that are unknown or do not go together.
     """
     from curate.reference.checkpoints.no_model import NAME, NoModel
 
     if model == NAME:
         return NoModel()
+    if config is not None and config.logprobs_field is not None:
+        from curate.reference.served.model import open_served
+
+        return open_served(config)
     if devices is not None:
         from curate.reference.multi_device import load_on_devices, parse_devices
 

@@ -2,6 +2,7 @@
 
 from curate.reference.checkpoints import no_model
 from curate.reference.protocol import ReferenceModel
+from curate.reference.served import model as served
 from curate.runtime import console
 
 LARGER = "HuggingFaceTB/SmolLM2-135M"  # the model to suggest for real work on a laptop
@@ -12,6 +13,11 @@ def announce_reference(reference: ReferenceModel) -> None:
     identity = reference.identity
     if identity["model"] == no_model.NAME:
         console.say("reference", "none: documents are counted and hashed, nothing is measured")
+        return
+    if identity["model"] == served.NAME:
+        tokenizer = "tokenizer unknown" if identity["tokenizer"] is None else f"tokenizer {identity['tokenizer'][:24]}"
+        column = identity["logprobs_field"]
+        console.say("reference", f'served: log probabilities in column "{column}", {tokenizer}; no model runs')
         return
     from curate.reference.checkpoints.checkpoint import (  # It imports torch, which ``none`` does without.
         BUILTIN,

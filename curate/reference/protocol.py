@@ -20,8 +20,8 @@ from curate.runtime.choices import Compile, Convention, Dtype, Prefix, TokenMeas
 class ReferenceModel(Protocol):
     """A model that scores text, as its callers see it: everything that they use is listed here.
 
-    ``load`` returns one. ``CausalReference`` runs on one device, ``MultiDeviceReference`` on several, and ``NoModel``
-    measures nothing.
+    ``load`` returns one. ``CausalReference`` runs on one device, ``MultiDeviceReference`` on several, ``NoModel``
+    measures nothing, and ``ServedModel`` sums what a serving stack returned.
     """
 
     @property
@@ -117,6 +117,11 @@ class ScoringConfig:
     """Allow a Hub model to run its code."""
     compiled: Compile = "off"
     """Whether to compile the model; ``auto``: on CUDA where there is enough text to repay the wait."""
+    logprobs_field: str | None = None
+    """The column with the log probabilities that a serving stack returned, taken instead of a model's; None: a model
+    runs."""
+    logprobs_tokenizer: str | None = None
+    """The tokenizer of those: a folder, a Hub id, or ``name:`` and a name; None where it is not known."""
     text_bytes: int = 0
     """How much text there is to score, as far as it is known. Only ``compiled="auto"`` uses it."""
 

@@ -19,6 +19,7 @@ from curate.reference.likelihood import Likelihoods, Passage
 from curate.reference.loading import load_causal
 from curate.reference.packing import WindowPolicy
 from curate.reference.protocol import ScoringConfig
+from curate.reference.served.model import NAME as SERVED
 from curate.runtime.arrays import Float64Array, Int64Array
 from curate.runtime.choices import TokenMeasure
 
@@ -40,6 +41,9 @@ def reload_reference(identity: Mapping[str, Any]) -> CausalReference:
 
     Raises ModelError where the model of that name has changed since, or cannot be loaded.
     """
+    if identity["model"] == SERVED:
+        message = "these numbers were served: which model gave them is not known, so that it cannot read a text again"
+        raise ModelError(message, "curate score CORPUS --model NAME --run OTHER scores the same texts with a model")
     config = ScoringConfig(
         dtype=identity["dtype"],
         exact=identity["exact"],

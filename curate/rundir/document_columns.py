@@ -253,7 +253,10 @@ def explain_missing_signal(run: Run, option: str, name: str) -> UsageError:
     signal = find_signal(name)
     asked = name if signal is None else signal.name
     way = f"{again} --signals {asked} adds it"
-    if list_measures([asked]) and record["made_from"]["model"]["model"] != "none":
+    model = record["made_from"]["model"]["model"]
+    if list_measures([asked]) and model == "served":
+        way = f"the scores are log probabilities that were served, and only a model measures {asked}"
+    elif list_measures([asked]) and model != "none":
         way = f"{again} --signals {asked} --restart adds it, and scores everything again"
     return UsageError(f"{option}: the scores have no {name}", f"{way}{other}")
 

@@ -453,7 +453,7 @@ def publish_model(record: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str):
         return identity
     is_folder = "files" in asked if asked else identity.get("revision") is None
-    return identity | {"model": hide_model(name, is_folder and name not in ("builtin", "none"))}
+    return identity | {"model": hide_model(name, is_folder and name not in ("builtin", "none", "served"))}
 
 
 def list_local_paths(run: Run) -> list[str]:
@@ -474,7 +474,7 @@ def spell_score_command(run: Run, record: Mapping[str, Any], paths: Sequence[str
     words = ["score", *map(quote_path, paths)]
     request = record.get("request", {"model": {"name": record["made_from"]["model"]["model"]}, "options": {}})
     name = request["model"]["name"]
-    options = {} if name == "builtin" else {"model": name, "revision": request["model"].get("revision")}
+    options = {} if name in ("builtin", "served") else {"model": name, "revision": request["model"].get("revision")}
     for option, value in {**options, **request["options"]}.items():
         if value is not None and value is not False:
             flag = f"--{option.replace('_', '-')}"

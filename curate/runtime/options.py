@@ -63,6 +63,12 @@ LimitOption = Annotated[int | None, typer.Option(help="Read only this many docum
 SampleOption = Annotated[
     float | None, typer.Option(help="Read only this share of the documents, drawn by the seed, as in 0.01.")
 ]
+SampleByOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Draw the sample by the values of this column, whatever file or row they are in.  [default: by place]"
+    ),
+]
 PartOption = Annotated[
     str | None,
     typer.Option(

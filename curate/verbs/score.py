@@ -31,6 +31,7 @@ from curate.runtime.options import (
     RestartOption,
     RevisionOption,
     RunOption,
+    SampleByOption,
     SampleOption,
     SeedOption,
     TextFieldOption,
@@ -60,6 +61,7 @@ def score(
     id_field: IdFieldOption = None,
     limit: LimitOption = None,
     sample: SampleOption = None,
+    sample_by: SampleByOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     devices: Annotated[
@@ -82,6 +84,14 @@ def score(
             "add_start_token (evaluate); stride (hf-guide)."
         ),
     ] = "",
+    logprobs_field: Annotated[
+        str | None,
+        typer.Option(help="Column with the log probabilities that a serving stack returned; then no model runs."),
+    ] = None,
+    logprobs_tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Their tokenizer, to compare perplexity: a folder, a Hub id, or name:NAME.  [default: none]"),
+    ] = None,
     signals: Annotated[
         str, typer.Option(help=f"Extra columns, with commas: {', '.join(SIGNALS)}; or all, or none."), COMMAS
     ] = "zlib_ratio",
@@ -135,6 +145,9 @@ def score(
     files: each loads the model once, one that dies is replaced, and the run ends in the same bytes. Of those that would
     read differently (another chip, other versions) a warning says that they are left out.
 
+    With ``logprobs_field`` no model runs: the numbers of a document are those of a column, in which a serving stack
+    left the log probabilities of its tokens. They are checked against the text; what does not fit is ``unscorable``.
+
     With ``text``, no corpus is read and no run directory is written: the numbers of each text are returned, with the
     tokens that surprised the model most.
 
@@ -145,7 +158,7 @@ def score(
     from curate.corpus import check_dialect_used, check_holds_text, open_corpus, spool_streams
     from curate.matching.languages import begin_loading
     from curate.reference import LOADING
-    from curate.reference.checkpoints.no_model import NAME as NO_MODEL
+    from curate.reference.checkpoints.model_files import WITHOUT_FILES
     from curate.reference.conventions.arguments import normalise_arguments
     from curate.reference.protocol import ScoringConfig
     from curate.rundir import document_columns
@@ -157,6 +170,12 @@ def score(
     from curate.runtime.work.engines import choose_engine, open_pool, refuse_with_engine
     from curate.stages.pool_executor import PoolExecutor
     from curate.stages.score.languages import describe_languages
+    from curate.stages.score.logprobs import (
+        check_logprobs_column,
+        check_logprobs_options,
+        choose_model,
+        describe_unscorable,
+    )
     from curate.stages.score.padding import measure_padding
     from curate.stages.score.request import choose_reading, describe_request, find_settled, settle_config
     from curate.stages.score.resume import resume_scores
@@ -166,7 +185,17 @@ def score(
     from curate.stages.share_summary import check_share_options
     from curate.stages.slice_runner import run_slices
 
-    wanted_signals = choose_signals(signals)
+    wanted_signals, takes_all = choose_signals(signals), signals.strip() == "all"
+    model = choose_model(model, logprobs_field, logprobs_tokenizer)
+    if logprobs_field is not None:
+        of_models = {
+            "revision": revision, "trust_remote_code": trust_remote_code, "device": device, "devices": devices,
+            "dtype": dtype, "exact": exact, "prefix": prefix, "window": window, "overlap": overlap,
+            "window_prefix": window_prefix, "truncate": truncate, "convention": convention,
+            "convention_args": convention_args, "compile": compile, "pack_tokens": pack_tokens,
+            "allow_mixed": allow_mixed, "gpus_per_worker": gpus_per_worker,
+        }  # fmt: skip
+        wanted_signals = check_logprobs_options(of_models, wanted_signals, takes_all)
     for name, value in {"limit": limit, "slice-bytes": slice_bytes}.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}", f"leave --{name} out for the default")
@@ -177,14 +206,17 @@ def score(
         window_prefix=window_prefix, max_tokens=truncate, convention=convention,
         convention_args=normalise_arguments(convention, convention_args), pack_tokens=pack_tokens,
         revision=revision, trust_remote_code=trust_remote_code, compiled=compile,
+        logprobs_field=logprobs_field, logprobs_tokenizer=logprobs_tokenizer,
     )  # fmt: skip
     options = {
         "text_field": text_field, "id_field": id_field, "limit": limit, "sample": sample, "seed": seed,
+        "sample_by": sample_by,
         "on_error": on_error, "delimiter": delimiter, "quoting": quoting,
     }  # fmt: skip
     paths, texts = as_list(corpus), as_list(text)
     if texts:
         others = {"corpus": paths, "run": run, "carry": carry, "slice_bytes": slice_bytes, "restart": restart}
+        others |= {"logprobs_field": logprobs_field}
         others |= {"allow_mixed": allow_mixed, "part": part, "engine": engine if engine != "local" else None}
         check_text_options({**others, **options, "profile": profile}, model)
         return load_and_score(texts, model, config, devices, wanted_signals)
@@ -200,7 +232,7 @@ def score(
     opened.reserve(*SCORE_NAMES, emptied=SCORE_FOLDERS if restart else ())
     check_apart(paths, opened.path)
     measured = profiler.measure_spans if profile else nullcontext
-    with open_pool(hiring, uses_gpu=model != NO_MODEL and device in ("auto", "cuda")) as pool:
+    with open_pool(hiring, uses_gpu=model not in WITHOUT_FILES and device in ("auto", "cuda")) as pool:
         with measured() as started:
             before = None if restart else opened.stage("score")
             reading = choose_reading(before, options)
@@ -209,6 +241,8 @@ def score(
             check_dialect_used([read], delimiter, quoting)
             console.say("reading", read.describe())
             check_holds_text(read)
+            if logprobs_field is not None:
+                check_logprobs_column(read, logprobs_field)
             names = document_columns.choose_carried(read, carry)
 
             request = describe_request(model, config, reading)
@@ -225,12 +259,12 @@ def score(
                 restart,
                 allow_mixed,
                 task,
-                optional_signals=signals.strip() == "all",
+                optional_signals=takes_all,
             )
             settled = settle_config(config, find_settled(before, request), text_bytes)
             if not scores.is_scored:
                 settled = measure_padding(scores.corpus, model, settled)
-            if task is None and model != NO_MODEL:
+            if task is None and model not in WITHOUT_FILES:
                 begin_loading()
             reference = scores.load_reference(model, settled, devices, pool)
         try:
@@ -261,6 +295,8 @@ def score(
     summary = replace(summarise_scores(opened, scores.model, done.seconds, reference), changed=changed)
     if language := describe_languages(scores.corpus, scores.model, revision):
         summary = replace(summary, notes=(*summary.notes, f"language    {language}"))
+    unscorable = describe_unscorable(opened, scores.identity, summary.documents)
+    summary = replace(summary, notes=(*unscorable, *summary.notes))
     check_scores_finite(summary, scores.identity)
     scores.complete(summary.as_record(), done.read)
     check_anything_read(summary)

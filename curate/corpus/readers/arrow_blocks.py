@@ -14,7 +14,7 @@ from curate.corpus.chat.types import join_turns
 from curate.corpus.files.streams import one_line
 from curate.corpus.readers.row_blocks import ROW_COST
 from curate.corpus.readers.utf8 import is_valid, replace_invalid
-from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source, ValueDraw
 from curate.corpus.values.arrow_types import conform_table, encode_values, infer_type, is_binary, is_string
 from curate.corpus.values.arrow_values import encode_json, is_json, needs_care, parse_json_or_text, to_values
 from curate.corpus.values.json_records import JSON_NAMES, MISSING, BadRowError, as_id, check_text, look_up, parse_value
@@ -99,11 +99,19 @@ class BlockMaker:
             next_row, rows = self.row + len(rows), sampled
         else:
             next_row = self.row + len(rows)
+        absent: set[int] = set()
+        if self.reading.draw is not None:
+            indices, absent = draw_rows(table, self.reading.draw)
+            rows = [rows[index] for index in indices.to_pylist()]
+            table, kept = table.take(indices), kept.take(indices) if self.reading.keeps_columns else kept
         turns = None
         if self.reading.conversation is not None:
             turns, texts, sizes, causes = take_conversations(table, self.reading.conversation)
         else:
             texts, sizes, causes = take_texts(table, self.reading.text_field)
+        if self.reading.draw is not None and absent:
+            causes = [self.reading.draw.absence if index in absent else cause for index, cause in enumerate(causes)]
+            texts = [None if index in absent else text for index, text in enumerate(texts)]
         reasons = [None if cause is None else f"row {row}: {cause}" for row, cause in zip(rows, causes, strict=True)]
         content = None
         if self.reading.keeps_columns:
@@ -318,6 +326,16 @@ def take_ids(table: pa.Table, name: str | None) -> list[str | None]:
         return [as_id(value) for value in to_values(column, parse_json_or_text)]
     except UnicodeDecodeError:
         return [as_id(value) for value in to_values(replace_invalid(column), parse_json_or_text)]
+
+
+def draw_rows(table: pa.Table, draw: ValueDraw) -> tuple[pa.Int64Array, set[int]]:
+    """Return the indices of the rows that are in a sample or have no value to draw by, and which of these have none.
+
+    The latter count within the former.
+    """
+    values = take_ids(table, draw.field)
+    indices = [index for index, value in enumerate(values) if not value or draw.takes(value)]
+    return pa.array(indices, pa.int64()), {place for place, index in enumerate(indices) if not values[index]}
 
 
 def settle_text(

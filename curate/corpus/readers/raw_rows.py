@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.corpus.readers import read_blocks
 from curate.corpus.readers.arrow_blocks import to_records
-from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source
+from curate.corpus.types import ReadOptions, ReadStart, RowBlock, Source, ValueDraw
 from curate.corpus.values.json_records import BadRowError
 
 
@@ -24,12 +24,15 @@ class RawRow(NamedTuple):
     reason: str | None
 
 
-def read_rows(source: Source, id_field: str | None, keep: Callable[[int], bool] | None) -> Iterator[RawRow]:
-    """Yield the rows of a source in order, unreadable ones too; ``keep`` selects rows by number.
+def read_rows(
+    source: Source, id_field: str | None, keep: Callable[[int], bool] | None, draw: ValueDraw | None = None
+) -> Iterator[RawRow]:
+    """Yield the rows of a source in order, unreadable ones too; ``keep`` selects rows by number, ``draw`` by a value.
 
     Raises StorageError where a server fails.
     """
-    for block in read_blocks(source, ReadStart(), ReadOptions(None, id_field, all_columns=True, keep=keep)):
+    reading = ReadOptions(None, id_field, all_columns=True, keep=keep, draw=draw)
+    for block in read_blocks(source, ReadStart(), reading):
         for index, (record, reason) in enumerate(_take_records(block)):
             yield RawRow(source.name, block.rows[index], block.ids[index], record, reason)
 

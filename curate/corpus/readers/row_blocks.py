@@ -132,8 +132,10 @@ def gather_rows(
                 builder.begin = position
             behind, position = end, end if seekable else batch.position
             if raw is not None and row >= start.row and (reading.keep is None or reading.keep(row)):
-                builder.add(row, end - begin, end, position)
-                _parse_row(builder, raw, parse, f"{unit} {row + 1}", begin)
+                parsed = _parse_raw(raw, parse)
+                if _is_drawn(parsed, reading):
+                    builder.add(row, end - begin, end, position)
+                    _take_row(builder, parsed, f"{unit} {row + 1}", begin)
             row += 1
         if batch.blank_rows:
             if row <= start.row < row + batch.blank_rows:
@@ -159,14 +161,32 @@ def _refuse_row(raw: Any) -> dict[str, Any]:
     raise BadRowError("not read")
 
 
-def _parse_row(builder: Builder, raw: Any, parse: Callable[[Any], dict[str, Any]], name: str, begin: int) -> None:
+def _parse_raw(raw: Any, parse: Callable[[Any], dict[str, Any]]) -> dict[str, Any] | BadRowError:
+    """Return the record of a row, or why it cannot be read."""
+    try:
+        return raw if isinstance(raw, BadRowError) else parse(raw)
+    except BadRowError as bad:
+        return bad
+
+
+def _is_drawn(parsed: dict[str, Any] | BadRowError, reading: ReadOptions) -> bool:
+    """Return whether a row is in the sample by its value, or has none: then it gets a row that says so."""
+    if reading.draw is None or isinstance(parsed, BadRowError):
+        return True
+    value = take_id(parsed, reading.draw.field)
+    return not value or reading.draw.takes(value)
+
+
+def _take_row(builder: Builder, parsed: dict[str, Any] | BadRowError, name: str, begin: int) -> None:
     record = identifier = text = reason = None
     reading = builder.reading
     try:
-        if isinstance(raw, BadRowError):
-            raise raw
-        record = parse(raw)
+        if isinstance(parsed, BadRowError):
+            raise parsed
+        record = parsed
         identifier = take_id(record, reading.id_field)
+        if reading.draw is not None and not take_id(record, reading.draw.field):
+            raise BadRowError(reading.draw.absence)
         if reading.text_field is not None:
             text = take_text(record, reading.text_field)
         elif reading.conversation is not None:

@@ -108,6 +108,22 @@ def check_conditions(sides: Sequence[ReadingConditions], anyway: bool) -> list[s
     return found
 
 
+def _describe_tokenizers(sides: Sequence[ReadingConditions]) -> str:
+    """Return why sides are not known to have one tokenizer."""
+    unknown = [side.label for side in sides if side.tokenizer is None]
+    if len(unknown) == len(sides):
+        return f"the tokenizer of {' and '.join(dict.fromkeys(unknown))} is not known"
+    named = ", ".join(f"{side.label} {_shorten_tokenizer(side.tokenizer)}" for side in sides)
+    return f"tokenizers differ ({named})"
+
+
+def _shorten_tokenizer(name: str | None) -> str:
+    """Return the beginning of a fingerprint; the name of a tokenizer that is known by its name (``name:``)."""
+    if name is None:
+        return "unknown"
+    return name if name.startswith("name:") else name[:8]
+
+
 def choose_metric(
     sides: Sequence[ReadingConditions], named_metric: Metric | None, tolerance: Tolerance | None
 ) -> tuple[Metric, str]:
@@ -117,8 +133,7 @@ def choose_metric(
     """
     reason = ""
     if not share_tokenizer(sides):
-        named = ", ".join(f"{side.label} {(side.tokenizer or 'unknown')[:8]}" for side in sides)
-        reason = f"tokenizers differ ({named}), and perplexity is per token"
+        reason = f"{_describe_tokenizers(sides)}, and perplexity is per token"
     if named_metric and tolerance and named_metric != tolerance.metric:
         raise UsageError(
             f"--tolerance {tolerance.text} is not of the measure that --by names",

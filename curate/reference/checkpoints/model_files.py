@@ -54,6 +54,8 @@ SETTINGS = ("config.json", "tokenizer_config.json")
 LONGEST = 200
 """Characters of a value that is kept; of a longer one a hash is."""
 CODE = "*.py"
+WITHOUT_FILES = ("none", "served")
+"""Names of models that have no files: nothing is measured, or a serving stack has measured."""
 NONE: Any = object()
 """Stands for a setting that is not there; null is a value."""
 
@@ -74,14 +76,14 @@ def describe_model(name: str, revision: str | None = None) -> dict[str, Any]:
 
 def is_local_model(name: str) -> bool:
     """Return whether the name of a model is that of a folder; ``~`` at its beginning is the home folder."""
-    return name != "none" and expand_home(name).is_dir()
+    return name not in WITHOUT_FILES and expand_home(name).is_dir()
 
 
 def find_model_folder(name: str, revision: str | None = None) -> Path | None:
-    """Return the folder that has the files of a model; None for ``none``, and for what was never downloaded."""
+    """Return the folder that has the files of a model; None for those without, and for what was never downloaded."""
     if name == "builtin":
         return Path(__file__).parent.parent / name
-    if name == "none":
+    if name in WITHOUT_FILES:
         return None
     return expand_home(name) if is_local_model(name) else _find_snapshot(name, revision)
 

@@ -177,7 +177,7 @@ def arrange_parts(
     """Return where each part belongs in a corpus whose files have the contents ``origins``.
 
     A file takes the parts of its content, those of its own name first, from its first slice on; a file that has grown
-    also those of its beginning. In a sample a file is known by its name too, since the draw depends on it. With a
+    also those of its beginning. Where a sample is drawn by file and row, a file is known by its name too. With a
     ``limit`` files are taken up to the first whose parts do not reach its end: what follows depends on it. Of files
     that are to be read again, ``reread``, only slices of so many first bytes are taken.
     """
@@ -362,7 +362,7 @@ class _SliceChooser:
     def _may_take(self, source: Source, one: ScoredSlice) -> bool:
         if one.mark.file == source.name:
             return True
-        return self.corpus.sample is None and one.mark.file not in self.claims.get(one.origin, ())
+        return not self.corpus.is_drawn_by_place and one.mark.file not in self.claims.get(one.origin, ())
 
 
 def _find_end(source: Source, origin: Sequence[Any]) -> int | None:

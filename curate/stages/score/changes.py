@@ -102,7 +102,12 @@ def _look_again(source: Source, state: FileState | None) -> Source | None:
 
 
 def is_unchanged(run: Run, corpus: Corpus, source: Source, marks: Sequence[SliceMark]) -> bool:
-    """Return whether the texts of a file, as far as it has parts, are those that were scored; no model reads them."""
+    """Return whether the texts of a file, as far as it has parts, are those that were scored; no model reads them.
+
+    Never where log probabilities were served: beside the same texts others may stand now.
+    """
+    if ((run.stage("score") or {}).get("made_from") or {}).get("model", {}).get("logprobs_field") is not None:
+        return False
     alone = replace(corpus, sources=(source,), limit=None, on_error="quarantine", cuts=lambda _file: marks)
     scored = ScoredTexts(run)
     for documents, mark in zip(alone.slices(), marks, strict=False):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from curate.matching.languages import identify_language
 from curate.reference.checkpoints.model_card import read_languages
-from curate.reference.checkpoints.no_model import NAME as NO_MODEL
+from curate.reference.checkpoints.model_files import WITHOUT_FILES
 from curate.runtime.numbers import count_noun
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def describe_languages(corpus: "Corpus", model: str, revision: str | None) -> st
 
     The languages of a model are those that its card names.
     """
-    known = () if model == NO_MODEL else read_languages(model, revision)
+    known = () if model in WITHOUT_FILES else read_languages(model, revision)
     if not known:
         return None
     looked, others = 0, Counter[str]()

@@ -199,7 +199,7 @@ def check_complete(
     lacking = [source.name for source in corpus.sources if not is_finished(marks.get(source.name, ()))]
     if lacking:
         message = f"no run has the scores of {', '.join(lacking[:3])}"
-        if corpus.sample is not None:
+        if corpus.is_drawn_by_place:
             message += ": in a sample, the draw depends on the name of a file, which changes where names are the same"
         raise TableError(message, "score all files into one run")
     paths = Counter(source.path for each in merged for source in each.corpus.sources)

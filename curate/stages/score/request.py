@@ -20,6 +20,8 @@ from curate.reference.checkpoints.model_files import (
     list_differing_settings,
 )
 from curate.reference.protocol import ScoringConfig
+from curate.reference.served.model import NAME as SERVED
+from curate.reference.served.model import identify_tokenizer
 from curate.rundir.run import Run, compute_fingerprint, list_differences, spell_score_command
 from curate.runtime.choices import Compile, Dtype
 from curate.runtime.disk.filenames import expand_home
@@ -39,6 +41,8 @@ OPTIONS = {
     "convention": "curate",
     "convention_args": "",
     "compile": "auto",
+    "logprobs_field": None,
+    "logprobs_tokenizer": None,
 }
 """The options that change what the numbers mean, or their last digits, with their defaults."""
 OF_IDENTITY = {
@@ -53,6 +57,8 @@ OF_IDENTITY = {
     "convention": "convention",
     "convention_args": "convention_args",
     "compile": "compiled",
+    "logprobs_field": "logprobs_field",
+    "logprobs_tokenizer": "logprobs_tokenizer",
 }
 """The key of an identity that an option sets, which is the field of ``ScoringConfig``."""
 KEPT = ("text_field", "id_field", "delimiter", "quoting")
@@ -166,7 +172,8 @@ def find_model_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     if differing is None or before["name"] != now["name"]:
         is_edited = set(differing or ()) <= set(name_to_settings)  # of another model all keys may differ
         differ = f" ({keys[2:] if is_edited else _spell_differing(differing)})" if differing else ""
-        return f"--model {_name_model(now)}: these scores were made with {_name_model(before)}{differ}"
+        asked = "--logprobs-field" if now["name"] == SERVED else f"--model {_name_model(now)}"
+        return f"{asked}: these scores were made with {_name_model(before)}{differ}"
     said = f" ({keys[2:]})" if keys else ""
     return f"model {now['name']}: {_spell_differing(differing)} from when these scores were made{said}"
 
@@ -182,6 +189,8 @@ def _shorten_list(words: Sequence[str], most: int) -> str:
 
 
 def _name_model(model: Mapping[str, Any]) -> str:
+    if model["name"] == SERVED:
+        return "--logprobs-field"
     return f"{model['name']} --revision {model['revision']}" if model.get("revision") else str(model["name"])
 
 
@@ -202,6 +211,8 @@ def list_option_differences(
         value, made = resolved.get(name, new[name]), {**OF_EARLIER, **identity}.get(OF_IDENTITY[name])
         if name == "device":
             value = str(value).split(":")[0]
+        if name == "logprobs_tokenizer":
+            value, made = identify_tokenizer(value), identity["tokenizer"]
         if name == "compile":
             value = {"on": True, "off": False}.get(str(value))
         if new[name] == "auto" and name != "prefix":

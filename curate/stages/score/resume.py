@@ -20,7 +20,7 @@ from curate.corpus.units import Unit
 from curate.errors import TableError
 from curate.reference import load
 from curate.reference.announce import announce_reference
-from curate.reference.checkpoints.model_files import describe_model
+from curate.reference.checkpoints.model_files import WITHOUT_FILES, describe_model
 from curate.reference.checkpoints.no_model import NAME as NO_MODEL
 from curate.reference.checkpoints.no_model import NoModel
 from curate.reference.protocol import ReferenceModel, ScoringConfig
@@ -177,13 +177,18 @@ class ResumableScores:
         if self.is_scored:
             console.say("reference", f"{model}: every document is scored, so that it is not loaded")
             return NoModel()
-        if pool is not None and model != NO_MODEL:
+        if pool is not None and model not in WITHOUT_FILES:
             from curate.reference.remote import open_remote
 
             reference: ReferenceModel = open_remote(pool, model, config, self.admit)
             announce_reference(reference)
             return reference
-        if self.record is not None and not self.is_of_earlier_version and model != NO_MODEL and devices is None:
+        if (
+            self.record is not None
+            and not self.is_of_earlier_version
+            and model not in WITHOUT_FILES
+            and devices is None
+        ):
             check_device(self.run, self.record, config.device)
         reference = load(model, config, devices)
         announce_reference(reference)
@@ -243,7 +248,7 @@ class ResumableScores:
     def _name_downloaded(self, identity: Mapping[str, Any]) -> None:
         """Put the files of a model that was downloaded just now into the request."""
         asked = self.request["model"]
-        if "files" not in asked and identity["model"] != NO_MODEL:
+        if "files" not in asked and identity["model"] not in WITHOUT_FILES:
             self.request = {**self.request, "model": describe_model(asked["name"], asked.get("revision"))}
 
     def _add_machines(self, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -267,7 +272,10 @@ class ResumableScores:
         origins = {source.name: origin for source, origin in zip(self.corpus.sources, self.origins, strict=True)}
         signals = self.signals if self.is_of_earlier_version else self.list_columns(identity)
         fingerprint = fingerprint_of_parts(self.record)
-        work = ScoreWork(self.run, reference, signals, self.carried, fingerprint, self.corpus, origins, before)
+        work = ScoreWork(
+            self.run, reference, signals, self.carried, fingerprint, self.corpus, origins, before,
+            identity.get("logprobs_field"),
+        )  # fmt: skip
         return replace(self.corpus, slice_bytes=self.slice_bytes or self.corpus.slice_bytes), work
 
     def complete(self, summary: Mapping[str, Any], num_documents: int) -> None:
@@ -435,7 +443,7 @@ def take_up(scores: ResumableScores, record: Mapping[str, Any]) -> None:
 
 def _merge_requests(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request to record: the model as it is called now; how it scored stays as it was."""
-    reading = ("text_field", "id_field", "limit", "sample", "seed", "on_error", "delimiter", "quoting")
+    reading = ("text_field", "id_field", "limit", "sample", "sample_by", "seed", "on_error", "delimiter", "quoting")
     kept = {name: value for name, value in before["options"].items() if name not in reading}
     asked = {name: value for name, value in now["options"].items() if name in reading}
     return {"model": now["model"], "options": {**kept, **asked}}

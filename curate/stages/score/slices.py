@@ -16,6 +16,7 @@ from curate.rundir.signals import list_measures
 from curate.runtime import console
 from curate.runtime.work import profiler, threads
 from curate.stages.score import rows
+from curate.stages.score.logprobs import list_passages, stop_at_unscorable
 from curate.stages.slice_runner import Advance, ProcessedSlice, describe_part
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class ScoreWork:
     """The content of each file by its name (``identify_source``); empty where the parts do not say it."""
     scored_before: Mapping[str, int]
     """The documents of each file that have parts already."""
+    logprobs_field: str | None = None
+    """The column with the numbers, where no model gives them."""
     label: str = "scoring"
     done: str = "scored"
 
@@ -78,7 +81,8 @@ class ScoreWork:
 
     @property
     def columns(self) -> "Literal['text', 'all'] | tuple[str, ...]":
-        return tuple(map(find_path, self.carried)) or "text"
+        logprobs = () if self.logprobs_field is None else (self.logprobs_field,)
+        return tuple(dict.fromkeys(map(find_path, (*self.carried, *logprobs)))) or "text"
 
     def process(
         self, slices: "Iterator[Documents]", advance: Advance
@@ -95,6 +99,8 @@ class ScoreWork:
         for likelihoods in self.reference.score(self._read_passages(slices, waiting), advance_pass, measures):
             texts = waiting.popleft()
             check_any_finite(likelihoods, self.reference)
+            if self.logprobs_field is not None and self.corpus.on_error == "stop":
+                stop_at_unscorable(texts.documents, texts.scored, likelihoods)
             is_read = bool(texts.scored) and bool(self.reference.parameters)
             bytes_left = 0 if is_read else texts.documents.read_bytes
             yield ProcessedSlice(texts.documents, (texts, likelihoods), bytes_left)
@@ -128,7 +134,10 @@ class ScoreWork:
             with profiler.span("signals"):
                 columns = rows.measure_texts(documents, self.signals, workers)
             waiting.append(TextsToScore(documents, scored, columns, left))
-            yield [Passage(documents.texts[index] or "") for index in scored]
+            if self.logprobs_field is None:
+                yield [Passage(documents.texts[index] or "") for index in scored]
+            else:
+                yield list_passages(documents, scored, self.logprobs_field)
 
 
 def choose_workers(reference: "ReferenceModel") -> int:
