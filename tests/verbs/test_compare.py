@@ -234,11 +234,8 @@ def change_baseline(file, **changes):
 def test_a_baseline_that_was_edited_is_refused(folder, tmp_path):
     file = tmp_path / "baseline.json"
     curate.compare([folder / "before"], save=file, within="domain")
-    for old, new in (
-        ('"nats":', '"nats":1'),
-        ('"format": 1,', '"format": 1, "x": 1,'),
-        ('"groups": [', '"groups": [], "g": ['),
-    ):
+    edits = (('"nats":', '"nats":1'), ('"format": 1,', '"format": 1, "x": 1,'), ('"groups": [', '"groups": [], "g": ['))
+    for old, new in edits:
         text = file.read_text()
         assert old in text
         (tmp_path / "edited.json").write_text(text.replace(old, new, 1))
