@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.exports import FORMATS, files_of, load, read_in_order, shuffled
+from helpers.planted_secrets import assert_hidden, redacted_text_of, text_of
 from helpers.runs import make_run, write_hits, write_lines
-from helpers.secrets import assert_hidden, redacted_text_of, text_of
 
 import curate
 from curate.errors import UsageError

@@ -60,6 +60,18 @@ WALKS = {
     "status": [(0, ["status", *RUN]), (1, ["status", "--run", f"no {EVIL}"])],
     "explain": [(0, ["explain", f"1 {EVIL}", *RUN]), (2, ["explain", EVIL, *RUN])],
     "report": [(0, ["report", *RUN]), (None, ["report", *RUN, "--out", f"no/{EVIL}/x.html"])],
+    "compare": [
+        (1, ["compare", RUN[1], RUN[1]]),
+        (2, ["compare", RUN[1], f"no {EVIL}"]),
+        (2, ["compare", RUN[1], RUN[1], "--tolerance", EVIL]),
+        (2, ["compare", RUN[1], RUN[1], "--cost", f"no {EVIL}"]),
+        (None, ["compare", OUT, OUT, "--within", EVIL]),
+    ],
+    "publish": [
+        (None, ["publish", RUN[1], "--within", "domain", "--dry-run"]),
+        (2, ["publish", RUN[1], "--to", EVIL]),
+        (None, ["publish", f"no {EVIL}", "--dry-run"]),
+    ],
     "export": [
         (0, ["export", OUT, *RUN, "--overwrite"]),
         (None, ["export", OUT, *RUN]),

@@ -6,8 +6,8 @@ import re
 
 import pytest
 from helpers import models
+from helpers.planted_secrets import PLANTED, TEXT, assert_hidden, redacted_text_of, text_of
 from helpers.runs import make_run, numbered_run, write_duplicates, write_hits, write_lines
-from helpers.secrets import PLANTED, TEXT, assert_hidden, redacted_text_of, text_of
 
 import curate
 from curate.errors import UsageError

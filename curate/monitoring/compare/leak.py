@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from curate.monitoring.compare.pair import ComparedPair
 from curate.monitoring.compare.totals import BINS, LOWEST, PER_OCTAVE, SideTotals
+from curate.runtime.numbers import format_percent
 
 KNOWN_BY_HEART = 1.1
 """The perplexity below which a text holds almost no surprise: its tokens have a probability of more than .9 (their
@@ -49,7 +50,7 @@ def find_leak(pair: ComparedPair, held_out: SideTotals | None) -> LeakReport:
         share = f"{unsurprising:,} of {documents:,} held-out documents"
         alarms.append(f"{share} have a perplexity below {KNOWN_BY_HEART:g}: they are known by heart")
     if pair.shared:
-        alarms.append(f"{pair.shared:.2%} of the texts of the smaller side are in both".replace("%", " %"))
+        alarms.append(f"{format_percent(pair.shared, 2)} of the texts of the smaller side are in both")
     return LeakReport(pair.before, pair.after, tuple(alarms), lower, unsurprising, documents, pair.shared)
 
 

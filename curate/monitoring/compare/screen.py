@@ -11,7 +11,7 @@ from curate.monitoring.compare.summary import SideComparison
 from curate.monitoring.compare.verdicts import METRIC_NAMES, Metric
 from curate.monitoring.compare.worst import ChangedDocument
 from curate.runtime.console import WIDTH, format_count
-from curate.runtime.numbers import count_noun, format_figure
+from curate.runtime.numbers import count_noun, format_figure, format_percent
 from curate.runtime.text import align_right, count_columns, fold_whitespace, pad_columns, shorten, wrap_parts
 
 LABEL = 12
@@ -77,7 +77,7 @@ def _list_sides(comparison: SideComparison) -> list[str]:
 def say_pairing(pair: ComparedPair) -> str:
     """Return how documents were compared, and how many."""
     if not pair.paired:
-        shared = "" if not pair.shared else f", of which they share {format_percent(pair.shared)}"
+        shared = "" if not pair.shared else f", of which they share {format_part(pair.shared)}"
         return f"as two samples of {pair.all.documents[0]:,} and {pair.all.documents[1]:,} documents{shared}"
     rest = ""
     if any(pair.left_out):
@@ -152,16 +152,15 @@ def format_change(value: float, metric: Metric) -> str:
         return "–"
     if math.isinf(value):
         return "−∞" if value < 0 else "+∞"
-    text = f"{abs(value):.2%}".replace("%", " %") if metric == "perplexity" else f"{abs(value):.4f}"
+    text = format_percent(abs(value), 2) if metric == "perplexity" else f"{abs(value):.4f}"
     if not float(text.split()[0]):
         return text
     return f"{'−' if value < 0 else '+'}{text}"
 
 
-def format_percent(share: float) -> str:
+def format_part(share: float) -> str:
     """Return a share in percent, in up to three digits; never 0 % for something."""
-    text = f"{100 * share:.3g}"
-    return f"{text} %"
+    return f"{100 * share:.3g} %"
 
 
 def format_interval(low: float, high: float, metric: Metric) -> str:
@@ -243,12 +242,12 @@ def _list_kinds(comparison: SideComparison) -> list[str]:
     rows = [
         [
             one.kind.replace("_", " "),
-            format_percent(one.bytes_share),
+            format_part(one.bytes_share),
             format_level(one.row.before, "bits_per_byte"),
             format_level(one.row.after, "bits_per_byte"),
             format_change(one.row.change, "bits_per_byte"),
             format_interval(one.row.change_low, one.row.change_high, "bits_per_byte"),
-            "–" if math.isnan(one.gap_share) else f"{one.gap_share:.0%}".replace("%", " %").replace("-", "−"),
+            "–" if math.isnan(one.gap_share) else format_percent(one.gap_share, 0).replace("-", "−"),
         ]
         for one in comparison.kinds
     ]

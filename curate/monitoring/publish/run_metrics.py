@@ -18,6 +18,7 @@ from curate.monitoring.publish.measurements import (
 )
 from curate.reports.funnel import Funnel, read_funnel
 from curate.rundir.run import Run, publish_model
+from curate.rundir.verdicts.reasons import UNREADABLE
 from curate.runtime.disk.mirrors import find_mirror
 from curate.runtime.disk.object_store import find_filesystem
 from curate.runtime.published import hide_folders
@@ -76,7 +77,7 @@ def measure_run(run: Run, name: str, within: Sequence[str], most: int) -> Public
 
 def _add_funnel(measurements: MeasurementList, funnel: Funnel, name: str, most: int) -> None:
     measurements.add("curate_documents", funnel.kept, run=name, outcome="kept", reason="")
-    measurements.add("curate_documents", funnel.unreadable, run=name, outcome="unreadable", reason="")
+    measurements.add("curate_documents", funnel.unreadable, run=name, outcome=UNREADABLE, reason="")
     for reason, documents in _fold_reasons(funnel.rejected, most).items():
         measurements.add("curate_documents", documents, run=name, outcome="rejected", reason=reason)
     measurements.add("curate_tokens", funnel.tokens, run=name)

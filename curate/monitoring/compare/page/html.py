@@ -35,6 +35,7 @@ from curate.reports.page.html import SHADES, shade
 from curate.runtime.console import format_count
 from curate.runtime.disk import files
 from curate.runtime.html import open_templates
+from curate.runtime.numbers import format_percent
 from curate.runtime.published import hide_in_text
 from curate.runtime.text import fold_whitespace, shorten
 from curate.runtime.version import __version__
@@ -152,4 +153,4 @@ def clip_text(text: str) -> str:
 
 def spell_part(share: float) -> str:
     """Return a part of a difference in whole per cent, with the sign of what lowers it; a dash for no difference."""
-    return "–" if math.isnan(share) else f"{share:.0%}".replace("%", " %").replace("-", "−")
+    return "–" if math.isnan(share) else format_percent(share, 0).replace("-", "−")
