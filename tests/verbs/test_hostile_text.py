@@ -62,9 +62,9 @@ WALKS = {
     "report": [(0, ["report", *RUN]), (None, ["report", *RUN, "--out", f"no/{EVIL}/x.html"])],
     "compare": [
         (1, ["compare", RUN[1], RUN[1]]),
-        (2, ["compare", RUN[1], f"no {EVIL}"]),
+        (2, ["compare", f"no {EVIL}", RUN[1]]),
         (2, ["compare", RUN[1], RUN[1], "--tolerance", EVIL]),
-        (2, ["compare", RUN[1], RUN[1], "--cost", f"no {EVIL}"]),
+        (None, ["compare", RUN[1], RUN[1], "--cost", f"no {EVIL}"]),
         (None, ["compare", OUT, OUT, "--within", EVIL]),
     ],
     "publish": [
