@@ -38,7 +38,7 @@ from curate.monitoring.compare.steps import read_steps
 from curate.monitoring.compare.summary import SideComparison, SideSummary
 from curate.monitoring.compare.totals import SideTotals
 from curate.monitoring.compare.verdicts import Metric, Tolerance
-from curate.monitoring.compare.worst import add_spans, list_changed
+from curate.monitoring.compare.worst import ChangedDocument, add_spans, list_changed
 from curate.runtime.published import hide_folders
 from curate.runtime.redaction import NO_REDACTION, Redactor
 from curate.runtime.text import command
@@ -87,7 +87,7 @@ def compare_sides(sides: Sequence[ComparedSide], options: CompareOptions) -> Sid
         return _compare_series(sides, options, drawing, reason)
     pairs: list[ComparedPair] = []
     totals: list[SideTotals | None] = [None] * len(sides)
-    changed: list[Any] = []
+    changed: list[ChangedDocument] = []
     leak = None
     ignored: list[str] = []
     for number in range(1, len(sides)):
@@ -177,7 +177,7 @@ def _list_changed(
     extremes: ExtremePairs,
     metric: Metric,
     options: CompareOptions,
-) -> list[Any]:
+) -> list[ChangedDocument]:
     if gathered.paired is None and options.pairing.pairs == "never":
         raise UsageError("--worst needs pairs of documents, and --pairs never makes none", "leave out --pairs never")
     if gathered.paired is None:

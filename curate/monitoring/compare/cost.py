@@ -12,7 +12,7 @@ other side says it in fewer bits per byte for the same money or less.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,4 @@ def _mark_front(one: SideCost, others: Sequence[SideCost]) -> SideCost:
         and (other.bits_per_byte < one.bits_per_byte or other.dollars_per_gigabyte < one.dollars_per_gigabyte)
         for other in others
     )
-    return SideCost(
-        one.label,
-        one.bits_per_byte,
-        one.tokens_per_second,
-        one.dollars_per_billion_tokens,
-        one.dollars_per_gigabyte,
-        not beaten,
-    )
+    return replace(one, on_front=not beaten)

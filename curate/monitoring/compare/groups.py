@@ -20,7 +20,7 @@ from curate.monitoring.compare.contrasts import (
     draw_side,
     find_joint_intervals,
 )
-from curate.monitoring.compare.measures import divide, show_change, show_level, split_sides
+from curate.monitoring.compare.measures import show_change, show_level, split_sides
 from curate.monitoring.compare.verdicts import Metric, Tolerance, Verdict
 from curate.runtime.arrays import Float64Array
 from curate.stages.order.permutations import random_bits
@@ -224,8 +224,3 @@ RANKS = {"beyond": 0, "unmeasured": 1, "cannot tell": 2, "within": 3, None: 4}
 def sort_groups(rows: Sequence[ComparedGroup]) -> list[ComparedGroup]:
     """Return rows with those that crossed first, each kind by the size of its difference."""
     return sorted(rows, key=lambda row: (RANKS[row.verdict], -abs(float(np.nan_to_num(row.difference))), row.name))
-
-
-def describe_level(sums: dict[str, float], metric: str) -> float:
-    """Return a measure of sums as it is shown."""
-    return show_level(divide(sums["nats"], sums["tokens"], sums["bytes"], metric), metric)

@@ -21,7 +21,6 @@ from curate.monitoring.compare.extremes import ExtremePairs
 from curate.monitoring.compare.totals import SideTotals
 from curate.monitoring.compare.units import UnitSums
 from curate.rundir import sql
-from curate.runtime.arrays import Float64Array
 
 PAIRED_FROM = 0.5
 """The share of the texts of the smallest side, held by all, from which sides are paired."""
@@ -195,8 +194,3 @@ def _open_join(memory: int, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection
         raise StorageError(f"texts cannot be joined: {sql.first_line(error)}", "set TMPDIR to a larger disk") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def column_of(sums_UC: Float64Array, side: int, name: str) -> Float64Array:
-    """Return a column of paired units, or with ``side`` 0 of those of one side: nats, tokens or bytes."""
-    return sums_UC[:, 1 + 3 * side + ("nats", "tokens", "bytes").index(name)]

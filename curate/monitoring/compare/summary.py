@@ -1,6 +1,6 @@
 """What ``curate compare`` returns: its numbers, its screen and its exit code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -102,8 +102,3 @@ class SideComparison:
         from curate.monitoring.compare.screen import render_comparison
 
         return render_comparison(self)
-
-
-def list_crossed(comparison: SideComparison) -> Sequence[str]:
-    """Return the names of the groups that are beyond the tolerance."""
-    return [row.name for pair in comparison.pairs for row in pair.rows if row.verdict == "beyond"]
